@@ -1,0 +1,3 @@
+//! The `traghetto` command.
+
+fn main() {}
