@@ -19,4 +19,6 @@
 //! "keeps the paragraphs" means here.
 #![warn(missing_docs)]
 
+pub mod document;
 pub mod engine;
+pub mod segment;
