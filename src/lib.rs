@@ -21,4 +21,5 @@
 
 pub mod document;
 pub mod engine;
+pub mod pipeline;
 pub mod segment;
