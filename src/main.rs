@@ -1,3 +1,7 @@
-//! The `traghetto` command.
+//! The `traghetto` command: parse, run, print the error, exit.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    traghetto::cli::main()
+}

@@ -1,1 +1,4 @@
+//! Every test that runs the binary or reads fixtures, in one test binary: linking candle once is enough.
 
+mod cli;
+mod support;

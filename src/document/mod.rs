@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use crate::engine::Translation;
 
+mod bilingual;
 mod read;
 mod reflow;
 mod text;
@@ -116,32 +117,36 @@ impl Document {
     /// # Errors
     /// [`RenderError::Count`] unless there is exactly one translation a slot.
     pub fn render(&self, translations: &[Translation]) -> Result<String, RenderError> {
-        if translations.len() != self.slots.len() {
-            return Err(RenderError::Count { sentences: self.slots.len(), translations: translations.len() });
-        }
+        self.check_count(translations)?;
         let mut output = String::with_capacity(self.text.len() + self.text.len() / 8);
         let mut at = 0;
-        let mut slots = self.slots.iter().zip(translations).peekable();
+        let mut first = 0;
         for (paragraph, block) in self.blocks.iter().enumerate() {
             output.push_str(&self.text[at..block.range.start]);
-            let mut inside = Vec::new();
-            while let Some(pair) = slots.next_if(|(slot, _)| slot.paragraph == paragraph) {
-                inside.push(pair);
-            }
-            self.render_block(block, &inside, &mut output);
-            at = block.range.end;
+            let last = first + self.slots[first..].iter().take_while(|slot| slot.paragraph == paragraph).count();
+            self.render_block(block, &self.slots[first..last], &translations[first..last], &mut output);
+            (at, first) = (block.range.end, last);
         }
         output.push_str(&self.text[at..]);
         Ok(output)
     }
 
-    fn render_block(&self, block: &Block, slots: &[(&Slot, &Translation)], output: &mut String) {
-        if slots.iter().all(|(slot, translation)| slot.source == translation.text) {
+    fn check_count(&self, translations: &[Translation]) -> Result<(), RenderError> {
+        if translations.len() == self.slots.len() {
+            return Ok(());
+        }
+        Err(RenderError::Count { sentences: self.slots.len(), translations: translations.len() })
+    }
+
+    /// Appends one block with its slots filled.
+    fn render_block(&self, block: &Block, slots: &[Slot], translations: &[Translation], output: &mut String) {
+        let filled = || slots.iter().zip(translations);
+        if filled().all(|(slot, translation)| slot.source == translation.text) {
             return output.push_str(&self.text[block.range.clone()]);
         }
         let mut flat = String::new();
         let mut at = block.range.start;
-        for (slot, translation) in slots {
+        for (slot, translation) in filled() {
             flat.push_str(&block.unwrapped(&self.text, at..slot.range.start));
             flat.push_str(&translation.text);
             at = slot.range.end;
