@@ -138,9 +138,6 @@ fn an_engine_that_fails_writes_nothing() {
 fn older_encodings_are_said_and_written_as_utf8() {
     let folder = tempdir().unwrap();
     let outcome =
-        run(folder.path(), &["translate", "-m", "stand-in:identity"], b"Perch\xe9 la citt\xe0 \x8f pi\xf9 bella?");
-    assert_eq!(outcome.code, 4, "0x8f is no Windows-1252: {outcome:?}");
-    let outcome =
         run(folder.path(), &["translate", "-m", "stand-in:identity"], b"Perch\xe9 la citt\xe0 \xe8 pi\xf9 bella?");
     assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "Perché la città è più bella?"));
     assert!(outcome.stderr.contains("windows-1252"), "{outcome:?}");

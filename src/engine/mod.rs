@@ -8,6 +8,7 @@ use std::ops::{ControlFlow, Range};
 
 use serde::{Deserialize, Serialize};
 
+pub mod kernels;
 pub mod stand_in;
 
 /// What an engine is asked for when it is loaded. `None` leaves the choice to the model's own configuration.
