@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::terminal::Terminal;
+use crate::engine::gguf::Gguf;
 use crate::engine::stand_in::StandIn;
 use crate::engine::{Engine, EngineOptions, Precision};
 
@@ -74,8 +75,13 @@ impl EngineArgs {
     /// # Errors
     /// Exit code 3 when there is no usable model.
     pub fn open(&self, _terminal: &Terminal) -> Result<Opened, Failure> {
-        let stand_in = self.model.strip_prefix("stand-in:").and_then(StandIn::named);
-        let engine = stand_in.ok_or_else(|| anyhow::anyhow!("no model `{}`", self.model)).or_exit(Exit::NoModel)?;
-        Ok(Opened { engine: Box::new(engine), name: self.model.clone() })
+        let engine: Box<dyn Engine> = match self.model.strip_prefix("stand-in:").and_then(StandIn::named) {
+            Some(engine) => Box::new(engine),
+            None if self.model.ends_with(".gguf") => {
+                Box::new(Gguf::load(self.model.as_ref(), None, &self.options()).or_exit(Exit::NoModel)?)
+            }
+            None => return Err(Failure::new(Exit::NoModel, anyhow::anyhow!("no model `{}`", self.model))),
+        };
+        Ok(Opened { engine: engine, name: self.model.clone() })
     }
 }

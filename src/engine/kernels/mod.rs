@@ -7,6 +7,7 @@
 //! This is the only folder with `unsafe` code, and all of it is loads and stores through checked slices.
 
 pub mod kquant;
+pub mod map;
 pub mod q8;
 
 /// Instruction sets that kernels are written for, lowest first.
