@@ -19,6 +19,7 @@
 //! "keeps the paragraphs" means here.
 #![warn(missing_docs)]
 
+pub mod catalog;
 pub mod cli;
 pub mod document;
 pub mod engine;
