@@ -82,6 +82,6 @@ impl EngineArgs {
             }
             None => return Err(Failure::new(Exit::NoModel, anyhow::anyhow!("no model `{}`", self.model))),
         };
-        Ok(Opened { engine: engine, name: self.model.clone() })
+        Ok(Opened { engine, name: self.model.clone() })
     }
 }
