@@ -23,5 +23,6 @@ pub mod catalog;
 pub mod cli;
 pub mod document;
 pub mod engine;
+pub mod metrics;
 pub mod pipeline;
 pub mod segment;
