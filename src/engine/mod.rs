@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub mod gguf;
 pub mod kernels;
 pub mod stand_in;
+pub mod tokenizer;
 
 /// What an engine is asked for when it is loaded. `None` leaves the choice to the model's own configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
