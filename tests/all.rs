@@ -1,5 +1,6 @@
 //! Every test that runs the binary or reads fixtures, in one test binary: linking candle once is enough.
 
 mod cli;
+mod evaluate;
 mod support;
 mod tokenizer;

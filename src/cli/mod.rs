@@ -17,6 +17,7 @@ pub mod terminal;
 
 mod completions;
 mod engine;
+mod evaluate;
 mod segment;
 mod translate;
 
@@ -61,6 +62,8 @@ pub struct Global {
 pub enum Command {
     /// Translate files, or stdin, to stdout or to files.
     Translate(Box<translate::TranslateArgs>),
+    /// Score translations against references: BLEU, chrF, chrF++, TER.
+    Evaluate(Box<evaluate::EvaluateArgs>),
     /// Print the sentences of a text, one a line, with a blank line between paragraphs.
     Segment(segment::SegmentArgs),
     /// Print a completion script for a shell.
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
     let terminal = Terminal::new(&cli.global);
     let result = match cli.command {
         Command::Translate(args) => translate::run(*args, &terminal),
+        Command::Evaluate(args) => evaluate::run(*args, &terminal),
         Command::Segment(args) => segment::run(args, &terminal),
         Command::Completions(args) => completions::run(&args),
     };
