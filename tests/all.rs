@@ -2,5 +2,6 @@
 
 mod cli;
 mod evaluate;
+mod firefox;
 mod support;
 mod tokenizer;

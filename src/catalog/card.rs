@@ -69,6 +69,8 @@ use crate::engine::gguf::prompt::Prompt;
 const TEXTS: &[(&str, &str)] = &[
     ("qwen2.5-coder-1.5b", include_str!("../../models/qwen2.5-coder-1.5b.toml")),
     ("gemma-3-270m", include_str!("../../models/gemma-3-270m.toml")),
+    ("firefox-it-en", include_str!("../../models/firefox-it-en.toml")),
+    ("firefox-pt-en-tiny", include_str!("../../models/firefox-pt-en-tiny.toml")),
 ];
 
 /// The row of [`Card::quality`] by which cards are compared: metric and data set.

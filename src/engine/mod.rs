@@ -8,6 +8,7 @@ use std::ops::{ControlFlow, Range};
 
 use serde::{Deserialize, Serialize};
 
+pub mod firefox;
 pub mod gguf;
 pub mod kernels;
 pub mod stand_in;

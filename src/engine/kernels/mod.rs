@@ -6,6 +6,7 @@
 //!
 //! This is the only folder with `unsafe` code, and all of it is loads and stores through checked slices.
 
+pub mod int8;
 pub mod kquant;
 pub mod map;
 pub mod q8;
@@ -19,6 +20,8 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW and VL.
     Avx512,
+    /// aarch64, all of which has NEON.
+    Neon,
 }
 
 impl Isa {
@@ -46,7 +49,12 @@ impl Isa {
         }
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    fn best() -> Self {
+        Self::Neon
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     fn best() -> Self {
         Self::Scalar
     }
