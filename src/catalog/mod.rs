@@ -7,6 +7,13 @@ pub mod card;
 pub mod error;
 pub mod reporter;
 
+mod fetch;
+mod resolve;
+mod store;
+
 pub use card::{Architecture, Card, card, cards};
 pub use error::CatalogError;
+pub use fetch::fetch;
 pub use reporter::{Reporter, Silent};
+pub use resolve::{Located, open_engine, resolve};
+pub use store::{Store, sha256};

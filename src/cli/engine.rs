@@ -3,9 +3,9 @@
 use clap::Args;
 
 use super::exit::{Exit, Failure, OrExit};
+use super::models::Console;
 use super::terminal::Terminal;
-use crate::engine::gguf::Gguf;
-use crate::engine::stand_in::StandIn;
+use crate::catalog;
 use crate::engine::{Engine, EngineOptions, Precision};
 
 /// Which model, and how it decodes.
@@ -74,14 +74,11 @@ impl EngineArgs {
     ///
     /// # Errors
     /// Exit code 3 when there is no usable model.
-    pub fn open(&self, _terminal: &Terminal) -> Result<Opened, Failure> {
-        let engine: Box<dyn Engine> = match self.model.strip_prefix("stand-in:").and_then(StandIn::named) {
-            Some(engine) => Box::new(engine),
-            None if self.model.ends_with(".gguf") => {
-                Box::new(Gguf::load(self.model.as_ref(), None, &self.options()).or_exit(Exit::NoModel)?)
-            }
-            None => return Err(Failure::new(Exit::NoModel, anyhow::anyhow!("no model `{}`", self.model))),
-        };
-        Ok(Opened { engine, name: self.model.clone() })
+    pub fn open(&self, terminal: &Terminal) -> Result<Opened, Failure> {
+        let store = catalog::Store::open().or_exit(Exit::NoModel)?;
+        let located = catalog::resolve(&self.model, &store, self.accept_license, &mut Console::new(terminal))
+            .or_exit(Exit::NoModel)?;
+        let engine = catalog::open_engine(&located, &self.options()).or_exit(Exit::NoModel)?;
+        Ok(Opened { engine, name: located.name })
     }
 }

@@ -18,6 +18,7 @@ pub mod terminal;
 mod completions;
 mod engine;
 mod evaluate;
+mod models;
 mod segment;
 mod translate;
 
@@ -66,6 +67,8 @@ pub enum Command {
     Evaluate(Box<evaluate::EvaluateArgs>),
     /// Print the sentences of a text, one a line, with a blank line between paragraphs.
     Segment(segment::SegmentArgs),
+    /// List, fetch, check and remove models.
+    Models(models::ModelsArgs),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Translate(args) => translate::run(*args, &terminal),
         Command::Evaluate(args) => evaluate::run(*args, &terminal),
         Command::Segment(args) => segment::run(args, &terminal),
+        Command::Models(args) => models::run(args, &terminal),
         Command::Completions(args) => completions::run(&args),
     };
     match result {
