@@ -21,6 +21,7 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod compare;
 pub mod document;
 pub mod engine;
 pub mod metrics;

@@ -15,6 +15,7 @@ pub mod progress;
 pub mod settings;
 pub mod terminal;
 
+mod compare;
 mod completions;
 mod engine;
 mod evaluate;
@@ -63,6 +64,8 @@ pub struct Global {
 pub enum Command {
     /// Translate files, or stdin, to stdout or to files.
     Translate(Box<translate::TranslateArgs>),
+    /// Run several models over the same text and show their translations side by side.
+    Compare(Box<compare::CompareArgs>),
     /// Score translations against references: BLEU, chrF, chrF++, TER.
     Evaluate(Box<evaluate::EvaluateArgs>),
     /// Print the sentences of a text, one a line, with a blank line between paragraphs.
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
     let terminal = Terminal::new(&cli.global);
     let result = match cli.command {
         Command::Translate(args) => translate::run(*args, &terminal),
+        Command::Compare(args) => compare::run(*args, &terminal),
         Command::Evaluate(args) => evaluate::run(*args, &terminal),
         Command::Segment(args) => segment::run(args, &terminal),
         Command::Models(args) => models::run(args, &terminal),
